@@ -179,6 +179,10 @@ HEAD = "from dataclasses import dataclass\nfrom nowt import Rule\n"
             "{path}: A needs a class variable `name` and @dataclass(frozen=True)",
         ),
         (
+            HEAD + "@dataclass(frozen=True)\nclass A(Rule):\n    name = 'fa'\n",
+            "{path}: name = 'fa' is the name of a built-in rule: give the rule another name",
+        ),
+        (
             HEAD + "@dataclass\nclass A(Rule):\n    eta: float = 0.1\n",
             "{path} cannot be imported: TypeError: cannot inherit non-frozen dataclass from a frozen one",
         ),

@@ -39,7 +39,13 @@ def refusal(rule: Rule) -> str:
         ({"update": "with_weight"}, "rule own updates B with W: add 'gradient' to its signals"),
         ({"signals": ("mirror",)}, "rule own must have both the signal 'mirror' and a mirror_noise()"),
         ({"propagate": lambda self, layer, x: x}, "rule own has propagate() of an earlier interface"),
-        ({"scalars": -1}, "rule own has scalars = -1: it must be a whole number, 0 or above"),
+        ({"scalars": -1}, "rule own has scalars = -1: it must be a whole number from 0 to 3"),
+        ({"scalars": 7}, "rule own has scalars = 7: it must be a whole number from 0 to 3"),
+        ({"update": "with_weights"}, "rule own has update = 'with_weights': it must be '' or 'with_weight'"),
+        ({"after_steps": lambda self, layer, step: None}, "rule own has after_steps, which nowt does not use. Did you"),
+        ({"sendback": lambda self: None}, "rule own has sendback, which nowt does not use. Did you mean send_back?"),
+        ({"rte": 0.5}, "rule own has rte, which nowt does not use. Did you mean rate? Otherwise rename it, such as to"),
+        ({"rate": 0.5}, "rule own sets rate = 0.5: rate is a method, rate(self); see docs/adding-a-rule.md"),
         ({"learns_from": "mirror"}, "rule own sets learns_from, which follows from its signals"),
         (
             {"prepare": lambda self, layer, seed: None},
@@ -149,7 +155,44 @@ def reachable(roots: list[Any]) -> list[Any]:
 
 def test_a_field_with_the_name_of_a_method_is_refused() -> None:
     kind = make_dataclass("Own", [("rate", float, 0.5)], bases=(DrawnFeedback,), frozen=True, namespace={"name": "own"})
-    assert refusal(kind()).startswith("rule own has a field rate, which nowt.Rule uses for something else: rename")
+    assert refusal(kind()).startswith(
+        "rule own has a field rate, which is a method of nowt.Rule: give the field another"
+    )
+    other = make_dataclass("Own", [("source", str, "")], bases=(DrawnFeedback,), frozen=True, namespace={"name": "own"})
+    assert refusal(other()).startswith("rule own has a field source, which nowt.Rule uses for something else: rename")
+
+
+def test_names_of_its_own_and_private_ones_are_left_to_a_rule() -> None:
+    own = {"_after_steps": 1, "helper": lambda self: 2, "noise_of": 3}
+    attach(nn.Sequential(nn.Linear(4, 3)), rule_with(**own))
+
+
+@pytest.mark.parametrize(
+    ("members", "line"),
+    [
+        (
+            {"signals": ("input",), "observe": lambda self, layer, x, y: y.sum()},
+            "rule own, layer 0: observe() received y = None, since the rule does not declare the",
+        ),
+        (
+            {"signals": ("error",), "observe_error": lambda self, layer, error, output_error: output_error + error},
+            "rule own, layer 0: observe_error() received output_error = None, since the rule does not declare the",
+        ),
+    ],
+)
+def test_a_rule_that_uses_a_signal_without_declaring_it_learns_which_one(members: dict[str, Any], line: str) -> None:
+    model = nn.Sequential(nn.Linear(4, 3))
+    attach(model, rule_with(**members))
+    with pytest.raises(ConfigError) as caught:
+        model(torch.ones(2, 4)).sum().backward()
+    assert str(caught.value).startswith(line) and "add it, or do without" in str(caught.value)
+
+
+def test_other_errors_of_a_rule_stay_as_they_are() -> None:
+    model = nn.Sequential(nn.Linear(4, 3))
+    attach(model, rule_with(signals=("input",), observe=lambda self, layer, x, y: x.nonsense))
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        model(torch.ones(2, 4))
 
 
 class Everything(tuple[str, ...]):

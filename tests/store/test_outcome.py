@@ -43,6 +43,11 @@ def test_a_layer_without_a_finite_signal_is_named_and_a_healthy_run_is_not() -> 
     assert warning.text == "2 of 3 layers without a finite error signal or without feedback: layers 'a', 'b'"
 
 
+def test_a_layer_whose_error_passes_through_no_matrix_of_the_shape_of_w_is_healthy() -> None:
+    layers = [Layer("a", 0, NAN, 70.0, NAN), Layer("b", 1, NAN, 60.0, NAN)]
+    assert list(Outcome(Score(0.2, 10), 2.3, 0.5, layers).warnings()) == []
+
+
 def test_a_loss_above_its_start_is_named() -> None:
     [warning] = Outcome(Score(0.2, 10), 2.3, 3.1).warnings()
     assert warning.text == "validation loss rose from 2.3 before learning to 3.1"

@@ -78,7 +78,9 @@ def custom_line(error: BaseException) -> tuple[str, int]:
     there is none."""
     found, step = ("", 0), error.__traceback__
     while step is not None:
-        if str(step.tb_frame.f_globals.get("__name__")).startswith(PREFIX):
-            found = step.tb_frame.f_code.co_filename, step.tb_lineno
+        file = step.tb_frame.f_code.co_filename
+        # a method that dataclass generates has no file
+        if str(step.tb_frame.f_globals.get("__name__")).startswith(PREFIX) and not file.startswith("<"):
+            found = file, step.tb_lineno
         step = step.tb_next
     return found

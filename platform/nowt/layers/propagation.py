@@ -1,6 +1,7 @@
 """A layer's forward pass with its rule's backward path, and what the rule observes of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -93,8 +94,10 @@ def show_activity(layer: FeedbackLayer, x: Tensor, y: Tensor) -> None:
     rule, signals = layer.rule, layer.rule.signals
     if overrides(rule, "observe"):
         # a nonlinearity may change y in place
-        shown = y.detach().clone() if "preactivation" in signals else None
-        rule.observe(view_of(layer), x.detach() if "input" in signals else None, shown)
+        output = y.detach().clone() if "preactivation" in signals else None
+        input_ = x.detach() if "input" in signals else None
+        with _explained(layer, "observe", {"x": ("input", input_), "y": ("preactivation", output)}):
+            rule.observe(view_of(layer), input_, output)
 
 
 def receiver(layer: FeedbackLayer) -> Callable[[Tensor], None]:
@@ -104,9 +107,34 @@ def receiver(layer: FeedbackLayer) -> Callable[[Tensor], None]:
     @torch.no_grad()
     def receive(error: Tensor) -> None:
         output_error = _output_error(layer, error) if "output_error" in signals else None
-        rule.observe_error(view_of(layer), error.detach() if "error" in signals else None, output_error)
+        own = error.detach() if "error" in signals else None
+        received = {"error": ("error", own), "output_error": ("output_error", output_error)}
+        with _explained(layer, "observe_error", received):
+            rule.observe_error(view_of(layer), own, output_error)
 
     return receive
+
+
+@contextmanager
+def _explained(layer: FeedbackLayer, method: str, received: dict[str, tuple[str, Tensor | None]]) -> Iterator[None]:
+    """Raise ConfigError if the rule's code takes None for a tensor, since it does not declare the signal.
+
+    Args:
+        layer: The layer.
+        method: Name of the method that runs in the block.
+        received: For each of its arguments, the signal and what was passed.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError) as error:
+        missing = {name: signal for name, (signal, value) in received.items() if value is None}
+        if "NoneType" not in str(error) or not missing:
+            raise
+        names, signals = ", ".join(missing), " or ".join(map(repr, missing.values()))
+        raise ConfigError(
+            f"rule {layer.rule.name}, layer {layer.name}: {method}() received {names} = None, since the rule does not "
+            f"declare the signal {signals}: add it, or do without ({error})"
+        ) from error
 
 
 def _output_error(layer: FeedbackLayer, error: Tensor) -> Tensor:

@@ -190,4 +190,6 @@ def _checked(rule: type["Rule"], spec: str) -> type["Rule"]:
     from nowt.rules.rule_checks import check_rule_class
 
     check_rule_class(rule)
+    if rule.name in {kind.name for kind in builtin_rules()}:
+        raise ConfigError(f"{spec}: name = {rule.name!r} is the name of a built-in rule: give the rule another name")
     return rule

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields
+from difflib import get_close_matches
 
 from nowt.core.errors import ConfigError
 from nowt.rules.base import Rule, overrides
@@ -9,6 +10,12 @@ from nowt.rules.signals import METHODS, SIGNALS
 
 # names of an earlier interface, which nothing reads any more
 EARLIER = ("propagate", "before_learning", "before_step", "check_layer")
+
+UPDATES = ("", "with_weight")
+
+MOST_SCALARS = 3  # that a certificate can tell from numbers that each unit has of its own
+
+NEAR = 0.8  # likeness of two names of which one is taken for a misspelling of the other
 
 GUIDE = "see docs/adding-a-rule.md"
 
@@ -23,13 +30,34 @@ def check_rule_class(kind: type[Rule]) -> None:
     """Raise ConfigError if the class has a method or an attribute that nowt would not use as it is meant."""
     _check_earlier(kind)
     _check_fields(kind)
+    _check_names(kind)
     _check_arguments(kind)
-    _check_scalars(kind)
+    _check_values(kind)
 
 
-def _check_scalars(kind: type[Rule]) -> None:
-    if not isinstance(kind.scalars, int) or kind.scalars < 0:
-        raise ConfigError(f"rule {kind.name} has scalars = {kind.scalars!r}: it must be a whole number, 0 or above")
+def _check_values(kind: type[Rule]) -> None:
+    if type(kind.scalars) is not int or not 0 <= kind.scalars <= MOST_SCALARS:
+        allowed = f"a whole number from 0 to {MOST_SCALARS}"
+        raise ConfigError(f"rule {kind.name} has scalars = {kind.scalars!r}: it must be {allowed}; {GUIDE}")
+    if kind.update not in UPDATES:
+        allowed = " or ".join(map(repr, UPDATES))
+        raise ConfigError(f"rule {kind.name} has update = {kind.update!r}: it must be {allowed}; {GUIDE}")
+
+
+def _check_names(kind: type[Rule]) -> None:
+    """Raise ConfigError if a name of custom code is nearly one of ``Rule``: nowt would call or read nothing of it."""
+    interface = [name for name in dir(Rule) if not name.startswith("_")]
+    settings = {field.name for field in fields(kind)}
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] in ("nowt", "builtins"):
+            continue
+        for name in {*vars(base), *vars(base).get("__annotations__", {})} - settings - {*interface}:
+            meant = [] if name.startswith("_") else get_close_matches(name, interface, 1, NEAR)
+            if meant:
+                raise ConfigError(
+                    f"rule {kind.name} has {name}, which nowt does not use. Did you mean {meant[0]}? Otherwise rename "
+                    f"it, such as to _{name}; {GUIDE}"
+                )
 
 
 def _check_earlier(kind: type[Rule]) -> None:
@@ -45,6 +73,11 @@ def _check_earlier(kind: type[Rule]) -> None:
 
 def _check_fields(kind: type[Rule]) -> None:
     for field in fields(kind):
+        if inspect.isfunction(getattr(Rule, field.name, None)):
+            raise ConfigError(
+                f"rule {kind.name} has a field {field.name}, which is a method of nowt.Rule: give the field another "
+                f"name, such as own_{field.name}, and define {field.name}(self), which may return it; {GUIDE}"
+            )
         if hasattr(Rule, field.name):
             raise ConfigError(
                 f"rule {kind.name} has a field {field.name}, which nowt.Rule uses for something else: rename the field"
@@ -58,6 +91,10 @@ def _check_arguments(kind: type[Rule]) -> None:
         if not inspect.isfunction(expected) or name.startswith("_") or method is expected:
             continue
         wanted = list(inspect.signature(expected).parameters)
+        if not callable(method):
+            raise ConfigError(
+                f"rule {kind.name} sets {name} = {method!r}: {name} is a method, {name}({', '.join(wanted)}); {GUIDE}"
+            )
         given = inspect.signature(method)
         try:
             given.bind(*wanted)

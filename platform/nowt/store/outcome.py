@@ -98,5 +98,9 @@ def _named(layers: Sequence[str]) -> str:
 
 
 def _is_lost(layer: Layer) -> bool:
-    """Return whether the layer receives no finite error signal, or has a B that is 0 or not finite."""
-    return math.isnan(layer.delta_angle) or not layer.norm_ratio > 0
+    """Return whether the layer receives no finite error signal, or has a B that is 0 or infinite.
+
+    A rule that sends errors in another way has no B of W's shape, whose norm could be measured. If such a B is NaN, the
+    layers below receive no finite error.
+    """
+    return math.isnan(layer.delta_angle) or layer.norm_ratio in (0.0, math.inf)

@@ -122,7 +122,7 @@ def test_mixing_the_units_of_a_layer_is_layer_local(rule: Rule) -> None:
 def test_declaring_many_scalars_does_not_hide_that_units_are_mixed() -> None:
     found = graded_once(graded.DeclaredWhitening())
     assert found.name == "layer-local"
-    assert "at most 3 can be measured" in found.reasons[0]
+    assert "changes have rank 6; the rule declares 3 scalars" in found.reasons[0]
 
 
 def test_an_error_of_another_layer_makes_a_rule_global() -> None:

@@ -169,7 +169,7 @@ def test_the_certificate_lists_what_is_transported_besides_weights() -> None:
     [
         ("CopiesInForward", "forward pass"),
         ("CopiesInBackward", "backward pass"),
-        ("CopiesInOptimizer", "optimiser"),
+        ("CopiesInOptimizer", "optimizer"),
         ("UndeclaredSham", "after the step"),
     ],
 )
@@ -213,7 +213,7 @@ def test_the_keys_of_the_json_stay(tmp_path: Path) -> None:
     assert set(data["left_out"][0]) == {"name", "why"}
     assert set(data["reads"][0]) == {"reader", "phase", "op", "count", "layers"}
     readers = {(reads["reader"], reads["phase"]) for reads in data["reads"]}
-    assert readers == {("forward map", "forward pass"), ("optimiser", "optimiser")}
+    assert readers == {("forward map", "forward pass"), ("optimizer", "optimizer")}
 
 
 CUSTOM_RULE = '''

@@ -94,6 +94,41 @@ def test_a_law_that_was_not_examined_is_listed() -> None:
     assert "learning law" not in certificate_of(rule_of("kp")).table()
 
 
+@dataclass(frozen=True)
+class TurnsToNaN(FeedbackAlignment):
+    """B becomes NaN in the first step."""
+
+    name: ClassVar[str] = "turns to NaN"
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        layer.feedback.mul_(float("nan"))
+
+
+@dataclass(frozen=True)
+class CountsOutside(FeedbackAlignment):
+    """B depends on a counter that is no registered state."""
+
+    name: ClassVar[str] = "counts outside"
+    steps: ClassVar[list[int]] = []
+
+    def after_step(self, layer: LayerView, step: int) -> None:
+        self.steps.append(step)
+        layer.feedback.mul_(1 + 0.001 * len(self.steps))
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "row"),
+    [
+        (TurnsToNaN(), "its numbers do not stay finite", "finite: In training, all numbers stay finite: "),
+        (CountsOutside(), "the same seed gives other numbers each time", "same seed: The same seed gives the same B"),
+    ],
+)
+def test_a_rule_whose_numbers_show_nothing_is_not_said_to_read_w(rule: Rule, reason: str, row: str) -> None:
+    certificate = certificate_of(rule)
+    assert certificate.verdict == f"no verdict on weight transport, because {reason}"
+    assert row in certificate.table(width=300).partition("\nfailed:\n")[2]
+
+
 def test_a_rule_that_reads_w_gets_no_grade() -> None:
     certificate = certificate_of(Reading(reader="NumPy with noise", when="observe"))
     assert not certificate.passed

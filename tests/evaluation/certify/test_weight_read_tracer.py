@@ -117,4 +117,4 @@ def test_optimizer_operations_on_lists_are_allowed_unless_they_write_a_weight_in
             torch._foreach_add_([b], [weights["one"]])
         else:
             torch._fused_sgd_(updated, gradients, momenta, maximize=False, is_first_step=False, **settings)
-    assert {read.reader for read in tracer.reads} == ({"elsewhere"} if copies_weight else {"optimiser"})
+    assert {read.reader for read in tracer.reads} == ({"elsewhere"} if copies_weight else {"optimizer"})

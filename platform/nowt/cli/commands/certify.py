@@ -1,11 +1,13 @@
 """``nowt certify``."""
 
 from argparse import Namespace
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowt.cli.parser import Commands, add_command, local_path
 from nowt.core.errors import ConfigError, UserError
+from nowt.core.exits import custom_line
 from nowt.store.files import check_writable
 from nowt.store.links import check_links
 
@@ -64,10 +66,22 @@ def run(args: Namespace) -> int:
         raise
     except RAISED as error:
         name, reason = args.rule or "--all", str(error).strip().partition("\n")[0]
+        file, line = custom_line(error)
+        where = f" at {file}:{line}" if file else ""
         raise BrokenRule(
-            f"certifying {name} raised {type(error).__name__}: {reason} (--debug shows the traceback)"
+            f"certifying {name} raised {type(error).__name__}{where}: {reason}{_advice(error)} (--debug shows the "
+            "traceback)"
         ) from error
     return code
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, FrozenInstanceError):
+        return (
+            ". A rule is frozen: keep state in tensors that prepare() registers with layer.register_state, and change "
+            "them in place"
+        )
+    return ""
 
 
 def _examine_step(args: Namespace) -> int:

@@ -20,7 +20,14 @@ VERDICTS = {
 }
 
 
+WITHOUT_VERDICT = {
+    "finite": "its numbers do not stay finite",
+    "same seed": "the same seed gives other numbers each time",
+}
+
 UNEXAMINED_LAW = "learning law"  # row of a rule whose B learns by a law that is not known
+
+SAME_SEED, BIT_FOR_BIT = "same seed", "poisoning"  # the latter compares two runs with one seed
 
 READING = ("locality", "null space", "signs only", "poisoning")  # checks that an undeclared read of W fails
 
@@ -124,6 +131,9 @@ class Certificate:
         """What the rule transports, in a few words. Only a rule of which all of it was examined transports nothing."""
         if reads_undeclared(self.checks):
             return "reads W where it promises not to"
+        for name, reason in WITHOUT_VERDICT.items():
+            if any(check.name == name and not check.passed for check in self.checks):
+                return f"no verdict on weight transport, because {reason}"
         if not self.passed:
             return "no verdict on weight transport, because a promise is broken"
         if self.transports:
@@ -156,6 +166,7 @@ class Certificate:
         promises = f"{counted(len(self.checks), 'promise')} hold{'s' * (len(self.checks) == 1)}"
         parts = [f"{self.source or self.rule}: {held} of {promises}.{failed} {verdict}"]
         parts.append(render(self._check_table(), width))
+        parts += _section("failed", [f"{c.name}: {c.promise}: {c.measured}" for c in self.checks if not c.passed])
         parts += _section(f"locality grade: {self.grade.name}", list(self.grade.reasons))
         parts += _section("reads of W, by reader and phase", self._reader_lines())
         parts += _section("also transported", list(self.also_transported))
@@ -189,8 +200,12 @@ class Certificate:
 
 
 def reads_undeclared(results: Iterable[Check | SkippedCheck]) -> bool:
-    """Return whether a check failed that an undeclared read of W fails."""
-    return any(isinstance(result, Check) and result.name in READING and not result.passed for result in results)
+    """Return whether a check failed that an undeclared read of W fails.
+
+    Poisoning shows no read if numbers differ from one run to the next, such as those of a counter in a variable.
+    """
+    failed = {result.name for result in results if isinstance(result, Check) and not result.passed}
+    return bool(failed & {*READING} - ({BIT_FOR_BIT} if SAME_SEED in failed else set()))
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

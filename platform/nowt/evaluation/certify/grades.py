@@ -12,8 +12,6 @@ from nowt.evaluation.certify.testbed import MakeOptimizer
 from nowt.evaluation.certify.unit_changes import Changes, measure_changes
 from nowt.rules.base import Rule
 
-MOST_SCALARS = 3  # that the ranks of the smallest layer can tell from numbers that each unit has of its own
-
 FEW = 2  # synapses whose gradient is nudged first
 
 TRANSPORT = {"weight": "transports", "sign": "transports the sign"}
@@ -72,7 +70,7 @@ def _graded_layer(changes: Changes, scalars: int) -> Grade:
     rank = changes.scalars()
     stated = f"{where}: outside the rows and columns of nudged units, changes have rank {rank}"
     stated += f"; the rule declares {counted(scalars, 'scalar')}"
-    if rank <= scalars <= MOST_SCALARS:
+    if rank <= scalars:
         return Grade("synapse-local", scalars, rank, (_held(scalars),))
     crossing, by_gradient = changes.rank(changes.elsewhere()), changes.rank(changes.of("gradient"))
     in_row, beyond = changes.row_ranks()
@@ -83,8 +81,6 @@ def _graded_layer(changes: Changes, scalars: int) -> Grade:
     if by_gradient > changes.units:
         reason = f"{where}: its gradient reaches synapses in more numbers (rank {by_gradient}) than it has units"
         return Grade("global", scalars, rank, (stated, f"{reason} ({changes.units})"))
-    if scalars > MOST_SCALARS:
-        stated += f", of which at most {MOST_SCALARS} can be measured"
     return Grade("layer-local", scalars, rank, (stated,))
 
 

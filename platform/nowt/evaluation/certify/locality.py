@@ -15,7 +15,7 @@ from nowt.layers.attach import attach_to_candidates
 from nowt.layers.views import feedback_of
 from nowt.rules.base import Rule
 
-ALWAYS_ALLOWED = {"forward map", "optimiser", "backprop", "copy"}
+ALWAYS_ALLOWED = {"forward map", "optimizer", "backprop", "copy"}
 
 EXACT = "mirror map, exact"
 

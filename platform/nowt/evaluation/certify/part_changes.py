@@ -33,12 +33,12 @@ def changes_by_part(
     whole, changed = ordered.square().cumsum(0), difference[order].square().cumsum(0)
     found = {}
     for part in (part for part in PARTS if part == 1 or len(ordered) >= part * LEAST_ENTRIES):
-        last, least = len(ordered) // part - 1, max(floor**2 / part, LEAST**2)
+        last, least = len(ordered) // part - 1, max(LEAST**2, floor**2 / part)  # LEAST also if the floor is NaN
         label = name if part == 1 else f"the smallest 1/{part} of {name}"
         found[label] = _root_ratio(changed[last:], whole[last:], least) if len(ordered) else 0.0
     return found
 
 
 def _root_ratio(changed: Tensor, whole: Tensor, least: float) -> float:
-    ratio = (float(changed[0]) / max(float(whole[0]), least)) ** 0.5
+    ratio = (float(changed[0]) / max(least, float(whole[0]))) ** 0.5
     return ratio if ratio < HUGE else HUGE  # also NaN

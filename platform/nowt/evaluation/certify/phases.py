@@ -12,7 +12,7 @@ CLIPPING = "clipping"
 
 BEFORE_STEP = "before the step"
 
-OPTIMIZER = "optimiser"
+OPTIMIZER = "optimizer"
 
 AFTER_STEP = "after the step"
 

@@ -146,7 +146,7 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
         if self.phase == INITIALIZATION:
             return "start"
         if self.phase == OPTIMIZER and separate:
-            return "optimiser"
+            return "optimizer"
         if self.phase == BACKWARD and layer in self.backprop_layers:
             return "backprop"
         if op in COPIES:
@@ -187,7 +187,7 @@ class WeightReadTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
             new = [t for t in tree_leaves(result) if isinstance(t, Tensor) and not self._tracked_in(t)]
             if reader == "copy" and new:
                 self._track(new[0], layer, "copy")
-            elif reader == "optimiser":
+            elif reader == "optimizer":
                 for tensor in new:
                     self._track(tensor, layer, "state")
 

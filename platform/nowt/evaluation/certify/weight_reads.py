@@ -9,7 +9,7 @@ class WeightRead:
     """One operation that read the W of a layer, or a copy of it."""
 
     layer: str
-    reader: str  # who read it, such as "forward map" or "optimiser"
+    reader: str  # who read it, such as "forward map" or "optimizer"
     phase: str  # of the training step, see phases.py
     op: str
 
