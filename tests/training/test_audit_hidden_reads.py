@@ -29,6 +29,7 @@ from tests.support.hidden_reads import (
     TinyCopy,
     TinyGradient,
 )
+from tests.support.map_callers import CallsTheLayer, MapsInAHook, MapsInAThread, MapsTheIdentity
 from tests.support.short_runs import CPU, STEPS, short_run
 
 DENSE = ModelConfig("mlp", hidden=(80,))
@@ -49,6 +50,10 @@ def config_of(rule: Rule, model: ModelConfig = DENSE) -> RunConfig:
         (BesideAlternatingNumbers(), r"at step 1 .*: kept of layer fc\d changes with W"),
         (StartsTransposed(), r"before the first step .*: W of layer fc\d is a sum of what the rule registered"),
         (StartsAsASum(), r"before the first step .*: W of layer fc\d is a sum of what the rule registered"),
+        (MapsTheIdentity(), r"at step 1 .*: B of layer fc\d changes with W"),
+        (CallsTheLayer(), r"at step 1 .*: B of layer fc\d changes with W"),
+        (MapsInAThread(), r"at step 1 .*: B of layer fc\d changes with W"),
+        (MapsInAHook(), r"at step 2 .*: B of layer fc\d changes with W"),
         (TinyGradient(), r"at step 1 .*: the gradient of fc1.weight changes with W"),
         (HugeColumn(share=0.7), r"at step 1 .*: B of layer fc\d changes with W"),
         (StartsUnderALargeVector(), r"before the first step .*: B of layer fc\d starts from W: cos"),

@@ -1,7 +1,8 @@
 """Repeats what layers map with W while W's memory holds other numbers.
 
 The maps of a training step are recorded once. When the step is done again, each map returns what it returned before, so
-that all activity is the same bit for bit. Code that reads W, at any time and by whatever means, reads other numbers.
+that all activity is the same bit for bit. Code that reads W reads other numbers, and so does foreign code that calls a
+map, such as a rule that maps unit vectors to read W.
 """
 
 from collections import deque
@@ -9,15 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import CodeType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nowt.layers.callers import Callers, IsForeign
 from nowt.layers.poisoning import MAPS
 from nowt.rules.feedback_layer import FeedbackLayer
 
 Map = Callable[..., Tensor]
+
+
+def no_code(code: CodeType) -> bool:
+    """Return that some code is not foreign."""
+    return False
+
 
 Key = tuple[FeedbackLayer, str]  # a layer, and the name of its map
 
@@ -38,43 +47,53 @@ class RecordedMaps:
 
 
 @contextmanager
-def recorded_maps(layers: Sequence[FeedbackLayer]) -> Iterator[RecordedMaps]:
+def recorded_maps(layers: Sequence[FeedbackLayer], is_foreign: IsForeign = no_code) -> Iterator[RecordedMaps]:
     """Context manager that records what the layers, and those that share their W, map within the block.
 
     It needs the memory of their outputs. The block runs in eager mode, not compiled.
+
+    Args:
+        layers: The layers.
+        is_foreign: Whether calls from some code are left out. Default: no code.
     """
     found = RecordedMaps()
-    with _replaced(layers, partial(_recording, found)):
+    with _replaced(layers, partial(_recording, found, Callers(is_foreign))):
         yield found
 
 
 @contextmanager
-def replayed_maps(layers: Sequence[FeedbackLayer], recorded: RecordedMaps) -> Iterator[None]:
+def replayed_maps(
+    layers: Sequence[FeedbackLayer], recorded: RecordedMaps, is_foreign: IsForeign = no_code
+) -> Iterator[None]:
     """Context manager within which each map returns what was recorded of the same call, whatever W is.
 
-    Backward paths through B do not use W. Raises MapsDiffer, within the block, if a call was not recorded.
+    Backward paths through B do not use W. Calls from foreign code are not replayed: they map with the present W. Raises
+    MapsDiffer, within the block, if another call was not recorded.
     """
     queues = {key: deque(outputs) for key, outputs in recorded.outputs.items()}
-    with _replaced(layers, partial(_replaying, queues)):
+    with _replaced(layers, partial(_replaying, queues, Callers(is_foreign))):
         yield
 
 
-def _recording(recorded: RecordedMaps, key: Key, function: Map) -> Map:
+def _recording(recorded: RecordedMaps, callers: Callers, key: Key, function: Map) -> Map:
     outputs = recorded.outputs.setdefault(key, [])
 
     def mapped(*args: Any, **kwargs: Any) -> Tensor:
         y = function(*args, **kwargs)
-        outputs.append(y.detach().clone())  # the model may change y in place
+        if not callers.are_foreign():
+            outputs.append(y.detach().clone())  # the model may change y in place
         return y
 
     return mapped
 
 
-def _replaying(queues: dict[Key, deque[Tensor]], key: Key, function: Map) -> Map:
+def _replaying(queues: dict[Key, deque[Tensor]], callers: Callers, key: Key, function: Map) -> Map:
     queue = queues.get(key, deque())
 
     def mapped(*args: Any, **kwargs: Any) -> Tensor:
         y = function(*args, **kwargs)  # of other numbers, for the graph
+        if callers.are_foreign():
+            return y
         if not queue or queue[0].shape != y.shape:
             raise MapsDiffer(f"layer {key[0].name} maps more often than before, or another shape")
         y.data.copy_(queue.popleft())

@@ -29,6 +29,7 @@ from nowt.store.audits import Audit
 from nowt.training.audit_comparison import Changes, Numbers, changes_between, largest_over_workers
 from nowt.training.changed_step import replace_numbers
 from nowt.training.initial_cosines import cosine_problem, largest_cosine
+from nowt.training.rule_code import is_code_of
 from nowt.training.step_numbers import copy_state
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ def audit_initial_feedback(training: "TrainingState") -> InitialAudit:
     layers = layers_with_private_weights(training.model, training.layers)
     cosines = {layer.name: largest_cosine(layer) for layer in training.layers}
     weights = [layer.weight.detach().clone() for layer in layers]
-    with recorded_maps(layers) as recorded:
+    is_foreign = is_code_of(training.config.rule, training.model)
+    with recorded_maps(layers, is_foreign) as recorded:
         one = _begun(training, layers, weights)
     generator = torch.Generator().manual_seed(secrets.randbits(63))
-    with replayed_maps(layers, recorded), _other_weights(layers, weights, generator):
+    with replayed_maps(layers, recorded, is_foreign), _other_weights(layers, weights, generator):
         other = _begun(training, layers, weights, generator)
     changes = largest_over_workers(changes_between(one, other), training.group)
     where, problem = _first(changes, READ)
