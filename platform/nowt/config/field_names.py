@@ -25,6 +25,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "name",
         "size",
         "augment",
+        "decoded_side",
         "repeat",
         "train_limit",
         "score_limit",

@@ -72,6 +72,10 @@ class DataConfig:
         augment: Augmentation of the training images. ``"none"`` (default). ``"shift"``: by up to size/8 pixels.
             ``"flip"``: horizontally, with probability 1/2. ``"shift_flip"``: both. ``"resized_crop"``: random area and
             aspect ratio, and flip; for ``folder`` and ``imagenet`` only.
+        decoded_side: Decode each training image once, to the center square of this side in pixels, and take the crops
+            of ``resized_crop`` from these squares; at least ``size``. They take 3 · side² bytes per image in the store
+            and are shared by all processes of a machine. What lies outside of the squares is not trained on. Default
+            None: decode the files for each crop.
         repeat: Times each training image is shown per epoch, each time with its own augmentation. Default 1.
         train_limit: Maximum number of training images: a choice with equally many images per class where
             possible, and at least one of each. Default None: all.
@@ -102,6 +106,7 @@ class DataConfig:
     name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "folder", "imagenet", "synthetic"] = "digits"
     size: int | None = None
     augment: Literal["none", "flip", "shift", "shift_flip", "resized_crop"] = "none"
+    decoded_side: int | None = None
     repeat: int = 1
     train_limit: int | None = None
     score_limit: int | None = None
@@ -115,6 +120,10 @@ class DataConfig:
         make_plain(self)
         check_fields(self, "data.")
         require(self.size is None or self.size >= 4, f"data.size is {self.size}: it must be at least 4 pixels")
+        require(
+            self.decoded_side is None or self.augment == "resized_crop",
+            f"data.decoded_side is for data.augment resized_crop, not for {self.augment}: leave it out",
+        )
         require(self.repeat >= 1, f"data.repeat is {self.repeat}: it must be at least 1")
         require(
             self.on_bad == "stop" or self.name in ("folder", "imagenet", "cifar10"),

@@ -6,7 +6,6 @@ Pillow prepares the images again. Pixels are memory-mapped, so all processes of 
 """
 
 import json
-import math
 import os
 import shutil
 import sys
@@ -41,14 +40,18 @@ def cached_pixels(files: ImageFiles, size: int, scale: float, placement: Placeme
     The side of the square is ``scale`` times the short side.
     Raises DataError naming the first broken or changed image, or if the disk is too small.
     """
-    shape = (len(files.names), 3, size, size)
+    path = pixels_file(files, size, scale, placement)
+    return np.memmap(path, np.uint8, "r", shape=(len(files.names), 3, size, size))
+
+
+def pixels_file(files: ImageFiles, size: int, scale: float, placement: Placement) -> Path:
+    """Return the file of the pixels that ``cached_pixels`` returns, which the first process writes."""
     path = _folder(placement) / f"{digest_of(files.digest(), size, scale)}.{decoder()}.pixels"
     _write_once(path, partial(_write_pixels, files, size, scale, placement))
-    if path.stat().st_size != math.prod(shape):
-        raise DataError(
-            f"{path} has {counted(str(path.stat().st_size), 'byte')}; expected {math.prod(shape)}: delete it"
-        )
-    return np.memmap(path, np.uint8, "r", shape=shape)
+    expected = len(files.names) * 3 * size**2
+    if path.stat().st_size != expected:
+        raise DataError(f"{path} has {counted(str(path.stat().st_size), 'byte')}; expected {expected}: delete it")
+    return path
 
 
 def broken_images(files: ImageFiles, placement: Placement) -> dict[str, str]:

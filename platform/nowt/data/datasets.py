@@ -4,7 +4,7 @@
 the same ones, unless ``data.split`` is ``"by_seed"``. ``RunData`` is what decides a run's images and their split:
 opened data that runs share is found by it. Images of fixed size, and files that are always prepared the same way, are
 held as pixels (``ArraySplit``). With ``resized_crop``, training files are decoded as they are needed
-(``StreamSplit``).
+(``StreamSplit``), or once with ``decoded_side``.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ from nowt.data import builtin, cache, cifar10, image_folder, mnist
 from nowt.data.duplicates import Part, describe_duplicates
 from nowt.data.images import ImageArrays, ImageFiles, RawDataset, digest_of
 from nowt.data.splits import ArraySplit, Split
+from nowt.data.squares import Squares
 from nowt.data.stream_split import StreamSplit
 from nowt.data.subsets import Ints, balanced, complement, stratified
 from nowt.data.transforms import Normalize
@@ -155,6 +156,10 @@ def _check(config: DataConfig, size: int) -> None:
         f"data.augment resized_crop is for folder and imagenet, not for {config.name}: use shift_flip",
     )
     require(
+        config.decoded_side is None or config.decoded_side >= size,
+        f"data.decoded_side is {config.decoded_side}: it must be at least data.size, which is {size}",
+    )
+    require(
         "shift" not in config.augment or size >= 8,
         f"data.augment {config.augment} shifts by size/8 pixels: data.size must be at least 8, not {size}",
     )
@@ -183,6 +188,13 @@ def _split(
     crop = config.augment == "resized_crop"
     scale = EVAL_SCALE if crop else 1.0
     if crop and training:
-        return StreamSplit(images, normalize, repeat, size, scale, placement.loaders, config.shuffle)
+        squares = _squares(images, config.decoded_side, placement)
+        return StreamSplit(images, normalize, repeat, size, scale, placement.loaders, config.shuffle, squares)
     pixels = cache.cached_pixels(images, size, scale, placement)
     return ArraySplit(pixels, images.labels, normalize, repeat, shift, flip, config.shuffle)
+
+
+def _squares(files: ImageFiles, side: int | None, placement: Placement) -> Squares | None:
+    if side is None:
+        return None
+    return Squares(cache.pixels_file(files, side, 1.0, placement), len(files.labels), side)

@@ -80,7 +80,7 @@ def decode_crop(data: bytes, size: int, choose_box: Callable[[int, int], Box]) -
     except ValueError:
         return None
     if factor == 1:
-        return _resized(pixels, box, size)
+        return resized(pixels.transpose(2, 0, 1), box, size)
     return _resized_between_pixels(pixels, box, size, (width, height), factor)
 
 
@@ -102,16 +102,16 @@ def _reduction(needed: float) -> int:
     return max(factor for factor in (1, 2, 4, 8) if factor <= max(1.0, needed))
 
 
-def _resized(pixels: Bytes, box: Box, size: int) -> Bytes:
-    """Return the box, at whole pixels, of an image (height, width, 3): (3, size, size), with antialiasing."""
+def resized(pixels: Bytes, box: Box, size: int) -> Bytes:
+    """Return the box, at whole pixels, of an image (3, height, width): (3, size, size), with antialiasing."""
     left, upper, right, lower = map(round, box)
-    part = torch.from_numpy(pixels[upper:lower, left:right]).permute(2, 0, 1)[None]
-    resized: Bytes = F.interpolate(part, (size, size), mode="bilinear", antialias=True)[0].numpy()
-    return np.ascontiguousarray(resized)
+    part = torch.from_numpy(pixels[:, upper:lower, left:right])[None]
+    found: Bytes = F.interpolate(part, (size, size), mode="bilinear", antialias=True)[0].numpy()
+    return np.ascontiguousarray(found)
 
 
 def _resized_between_pixels(pixels: Bytes, box: Box, size: int, whole: tuple[int, int], factor: int) -> Bytes:
-    """Do as ``_resized`` for an image that was decoded at 1/``factor`` of ``whole``, (width, height): the edges of the
+    """Do as ``resized`` for an image that was decoded at 1/``factor`` of ``whole``, (width, height): the edges of the
     box may lie between its pixels. It has only as many rows as the crop needs."""
     x, y = (math.ceil(side / factor) / side for side in whole)
     inside = (box[0] * x, box[1] * y, min(box[2] * x, pixels.shape[1]), min(box[3] * y, pixels.shape[0]))

@@ -1,4 +1,4 @@
-"""A split whose image files are decoded while training, each epoch with another random resized crop."""
+"""A split of image files from which training takes random resized crops, in each epoch other ones."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,13 +13,15 @@ from nowt.data.images import ImageFiles
 from nowt.data.loaders import Loaders
 from nowt.data.sampler import BatchIndices
 from nowt.data.splits import Split
+from nowt.data.squares import Squares
 from nowt.data.transforms import RESIZED_CROP_DRAWS, Box, Normalize, center_crop, random_resized_crop
 
 
 class StreamSplit(Split):
     """Image files: training takes a random resized crop of each, evaluation a center square.
 
-    The side of that square is ``scale`` times the short side. A crop depends on the crop seed, the epoch, the image
+    The side of that square is ``scale`` times the short side. Files are decoded for each crop or, with ``squares``,
+    have been decoded once. A crop depends on the crop seed, the epoch, the image
     and its repeat, never on how many processes decode.
     """
 
@@ -32,12 +34,14 @@ class StreamSplit(Split):
         scale: float,
         loaders: int,
         shuffle: bool = True,
+        squares: Squares | None = None,
     ) -> None:
         super().__init__(files.labels, normalize, repeat, shuffle)
         self.files = files
         self.size = size
         self.scale = scale
         self.loaders = loaders
+        self.squares = squares
         self._running: Loaders | None = None  # from the first batch on
 
     def load(self, indices: BatchIndices) -> Tensor:
@@ -62,7 +66,10 @@ class StreamSplit(Split):
             box, flipped = random_resized_crop(width, height, draws)
             return box
 
-        image = self.files.decode_crop(index, self.size, choose_box)
+        if self.squares is None:
+            image = self.files.decode_crop(index, self.size, choose_box)
+        else:
+            image = self.squares.crop(index, self.size, choose_box)
         return image[:, :, ::-1] if flipped else image
 
     def _load_all(
