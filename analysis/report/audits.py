@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nowt.core.formatting import counted
-from nowt.store.audits import SHARES, chance_to_miss
+from nowt.store.audits import chances_in_words
 from nowt.store.files import read_plain_file
 from nowt.store.layout import Store
 from nowt.store.records import RunLog
@@ -53,10 +53,7 @@ def _found(rule: str, runs: Sequence[RunLog]) -> str:
         return f"{done}; {'; '.join(found)}."
     if not steps:
         return f"{done}: no step could be examined, so nothing is known of what the rule reads.{_start(runs)}"
-    missed = (
-        f"{100 * share:g} % of steps with probability {chance_to_miss(share, len(steps)):.2g}" for share in SHARES
-    )
-    text = f"{done}, no read of W found. A rule that reads W in {', in '.join(missed)} is missed."
+    text = f"{done}, no read of W found. A rule is missed that reads W in {chances_in_words(len(steps))}."
     return text + _start(runs)
 
 

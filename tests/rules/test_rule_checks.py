@@ -45,6 +45,8 @@ def refusal(rule: Rule) -> str:
         ({"after_steps": lambda self, layer, step: None}, "rule own has after_steps, which nowt does not use. Did you"),
         ({"sendback": lambda self: None}, "rule own has sendback, which nowt does not use. Did you mean send_back?"),
         ({"rte": 0.5}, "rule own has rte, which nowt does not use. Did you mean rate? Otherwise rename it, such as to"),
+        ({"forward": lambda self, layer, x: x}, "rule own has forward, which nowt does not call: W's forward pass and"),
+        ({"signals": "error"}, "rule own declares signals 'error': they must be a tuple of words, such as ('error',)"),
         ({"rate": 0.5}, "rule own sets rate = 0.5: rate is a method, rate(self); see docs/adding-a-rule.md"),
         ({"learns_from": "mirror"}, "rule own sets learns_from, which follows from its signals"),
         (
@@ -186,6 +188,35 @@ def test_a_rule_that_uses_a_signal_without_declaring_it_learns_which_one(members
     with pytest.raises(ConfigError) as caught:
         model(torch.ones(2, 4)).sum().backward()
     assert str(caught.value).startswith(line) and "add it, or do without" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error", "line"),
+    [
+        (lambda self, layer: layer.weight.sum(), AttributeError, "a rule receives no weight of layer 0: to read W on"),
+        (
+            lambda self, layer: setattr(layer, "feedback", 2 * layer.feedback),
+            ConfigError,
+            "the rule replaces 'feedback' of layer 0: change it in place, such as by layer.feedback.copy_(...)",
+        ),
+    ],
+)
+def test_a_wrong_use_of_a_layer_says_what_to_do(prepare: Any, error: type[Exception], line: str) -> None:
+    with pytest.raises(error) as caught:
+        attach(nn.Sequential(nn.Linear(4, 3)), rule_with(prepare=prepare))
+    assert str(caught.value).startswith(line)
+
+
+def test_centering_in_the_forward_pass_is_refused_by_its_name() -> None:
+    model = nn.Sequential(nn.Linear(4, 3))
+    attach(model, rule_with(signals=("input",), observe=lambda self, layer, x, y: layer.center(x)))
+    with pytest.raises(ConfigError, match=r"calls sum_over_workers\(\) or center\(\) in the forward or backward pass"):
+        model(torch.ones(2, 4))
+
+
+def test_a_config_with_a_rule_that_does_not_fit_is_refused_before_a_run_is_made() -> None:
+    with pytest.raises(ConfigError, match="rule own declares the signal 'inputs': signals are input,"):
+        replace(digits(), rule=rule_with(signals=("inputs",)))
 
 
 def test_other_errors_of_a_rule_stay_as_they_are() -> None:

@@ -61,7 +61,15 @@ def test_a_rule_may_pass_activity_from_the_forward_pass_to_after_step(tmp_path: 
 )
 def test_state_that_a_resumed_run_would_not_have_is_refused(rule: Rule, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(train(run(rule), CPU))
+        list(train(run(rule), replace(CPU, audit=0)))
+
+
+@pytest.mark.parametrize("rule", [HiddenCount(), CountsForwardPasses()], ids=lambda rule: rule.name)
+def test_state_that_changes_before_the_first_step_is_refused_by_audits(rule: Rule) -> None:
+    with pytest.raises(
+        ConfigError, match=r"passes of layer fc1 is not what prepare\(\) and mirror steps before learning"
+    ):
+        list(train(run(rule), replace(CPU, audit=1)))
 
 
 def test_state_is_refused_after_the_first_steps() -> None:

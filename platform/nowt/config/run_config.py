@@ -13,6 +13,7 @@ from nowt.rules.backprop import Backprop
 from nowt.rules.base import Rule
 from nowt.rules.mirror_control import check_reachable
 from nowt.rules.registry import find_rule, identify, require_rule
+from nowt.rules.rule_checks import check_rule
 from nowt.rules.weight_mirror import WeightMirror
 
 __all__ = [
@@ -96,6 +97,7 @@ class RunConfig:
         check_fields(self, "")
         check_fields(self.rule, "rule.")  # again, since a custom rule may replace Rule.__post_init__
         check_groups(self.rule, "rule.")
+        check_rule(self.rule)
         require(self.epochs >= 1, f"epochs is {self.epochs}: it must be at least 1")
         require(self.batch >= 2, f"batch is {self.batch}: it must be at least 2")
         require(0 <= self.label_smoothing < 1, f"label_smoothing is {self.label_smoothing}: it must lie in [0, 1)")

@@ -110,6 +110,11 @@ class LayerView:
         state = object.__getattribute__(self, "_state") if not name.startswith("_") else {}
         if name in state:
             return state[name]
+        if name in ("weight", "bias"):
+            raise AttributeError(
+                f"a rule receives no {name} of layer {self.name}: to read W on purpose, declare the signal 'weight' "
+                "and define observe_weight()"
+            )
         raise AttributeError(
             f"layer {self.name} has no registered state {name!r}; it has: {', '.join(state) or 'none'}"
         )
@@ -119,6 +124,11 @@ class LayerView:
         registered state in place, and is allowed."""
         if self._state.get(name) is value and value is not None:
             return
+        if name in self._state:
+            raise ConfigError(
+                f"the rule replaces {name!r} of layer {self.name}: change it in place, such as by "
+                f"layer.{name}.copy_(...)"
+            )
         raise ConfigError(
             f"the rule sets attribute {name!r} of layer {self.name}, which no checkpoint contains: {STATE}; what is "
             "needed in the same step only belongs into layer.cache"
@@ -188,14 +198,15 @@ class LayerView:
         """
         if self._group is None:
             raise ConfigError(
-                f"the rule sums over the workers in the forward or backward pass of layer {self.name}: keep the value "
-                "in layer.cache, and sum it in after_step()"
+                f"the rule calls sum_over_workers() or center() in the forward or backward pass of layer {self.name}: "
+                "keep the values in layer.cache, and call it in after_step()"
             )
         self._group.sum([value])
         return value
 
     def center(self, values: Tensor) -> Tensor:
-        """Return ``values`` minus their mean over the samples and positions of all workers, for each unit.
+        """Return ``values`` minus their mean over the samples and positions of all workers, for each unit. It calls
+        ``sum_over_workers``, so it is for ``after_step``.
 
         ``values`` are an input or output of the layer: (..., units) or (N, channels, H, W).
         """

@@ -185,8 +185,10 @@ def _is_outside(kind: type, source: "Source") -> "TypeGuard[type[Rule]]":
 def _checked(rule: type["Rule"], spec: str) -> type["Rule"]:
     # looked up in the class itself: a parent's name would pass for its own, and its fields would be ignored silently
     own = vars(rule)
-    if not isinstance(own.get("name"), str) or "__dataclass_fields__" not in own:
-        raise ConfigError(f"{spec}: {rule.__name__} needs a class variable `name` and @dataclass(frozen=True)")
+    missing = [] if isinstance(own.get("name"), str) else ["a class variable `name`"]
+    missing += [] if "__dataclass_fields__" in own else ["@dataclass(frozen=True)"]
+    if missing:
+        raise ConfigError(f"{spec}: {rule.__name__} needs {' and '.join(missing)}")
     from nowt.rules.rule_checks import check_rule_class
 
     check_rule_class(rule)

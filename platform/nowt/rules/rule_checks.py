@@ -11,6 +11,9 @@ from nowt.rules.signals import METHODS, SIGNALS
 # names of an earlier interface, which nothing reads any more
 EARLIER = ("propagate", "before_learning", "before_step", "check_layer")
 
+# methods that users of torch may expect to be called
+UNCALLED = ("forward", "backward", "step", "update_weights", "setup_context")
+
 UPDATES = ("", "with_weight")
 
 MOST_SCALARS = 3  # that a certificate can tell from numbers that each unit has of its own
@@ -65,6 +68,11 @@ def _check_earlier(kind: type[Rule]) -> None:
         if hasattr(kind, name):
             raise ConfigError(
                 f"rule {kind.name} has {name}() of an earlier interface, which nowt does not call: {GUIDE}"
+            )
+    for name in UNCALLED:
+        if hasattr(kind, name):
+            raise ConfigError(
+                f"rule {kind.name} has {name}, which nowt does not call: W's forward pass and step are nowt's"
             )
     for name in ("learns_from", "transports"):
         if getattr(kind, name) is not getattr(Rule, name):
@@ -124,7 +132,9 @@ def _check_signals(rule: Rule) -> None:
     """Raise ConfigError if the rule declares a signal that there is not or that no method of it receives, or has a
     method without its signal."""
     if type(rule.signals) is not tuple or any(type(signal) is not str for signal in rule.signals):
-        raise ConfigError(f"rule {rule.name} declares signals {rule.signals!r}: they must be a tuple of words")
+        raise ConfigError(
+            f"rule {rule.name} declares signals {rule.signals!r}: they must be a tuple of words, such as ('error',)"
+        )
     for signal in rule.signals:
         if signal not in SIGNALS:
             raise ConfigError(f"rule {rule.name} declares the signal {signal!r}: signals are {', '.join(SIGNALS)}")

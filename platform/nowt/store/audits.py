@@ -59,6 +59,12 @@ def chance_to_miss(share: float, steps: int) -> float:
     return (1 - share) ** steps
 
 
+def chances_in_words(steps: int) -> str:
+    """Return the chances that ``steps`` audited steps miss a rule, as the end of "a rule is missed that reads W in"."""
+    chances = (f"{100 * share:g} % of steps with probability {chance_to_miss(share, steps):.2g}" for share in SHARES)
+    return ", or in ".join(chances)
+
+
 def audits_in_words(audits: Sequence[Audit]) -> str:
     """Return what was audited and with which result; empty without audits."""
     if not audits:

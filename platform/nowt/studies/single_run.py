@@ -18,7 +18,7 @@ from nowt.execution.progress import ending_text
 from nowt.execution.run_queue import RunQueue
 from nowt.execution.runner import ExecutionOptions
 from nowt.execution.scheduler import PlannedRun
-from nowt.store.audits import Audit, audits_in_words
+from nowt.store.audits import Audit, audits_in_words, chances_in_words
 from nowt.store.chance import last_error
 from nowt.store.layout import Store
 from nowt.store.outcome import run_warnings
@@ -73,25 +73,39 @@ class RunProgress:
         again, self.attempts = run.attempts > self.attempts, run.attempts
         audited, self.audits = len(run.audits) > self.audits, len(run.audits)
         if audited:
-            self.echo(_audit_line(run.audits[-1]))
+            if line := _audit_line(run.audits[-1]):
+                self.echo(line)
         else:
             self.echo(f"run {run.key} resumes after epoch {max(run.last_epoch, 0)}" if again else _line(run))
 
 
 def _audit_line(audit: Audit) -> str:
+    """Return a line about an audit; empty for a step in which nothing was found, which the end of the run counts."""
     if audit.declares:
         return audits_in_words([audit])
     what = f"step {audit.step}" if audit.step else "work before learning"
     if not audit.examined:
         return f"{what} audited: it could not be examined"
-    return f"{what} audited: {audit.problem or 'no read of W found'}"
+    if not audit.step:
+        return f"{what} audited: {audit.problem or 'no read of W found'}"
+    return f"{what} audited: {audit.problem}" if audit.problem else ""
+
+
+def _audit_summary(run: RunLog) -> list[str]:
+    """Return a line about the audited steps of a run that has ended, and what they may have missed."""
+    examined = [audit for audit in run.audits if audit.step and audit.examined]
+    if not any(audit.step for audit in run.audits) or any(audit.problem for audit in run.audits):
+        return []
+    missed = f"; a rule is missed that reads W in {chances_in_words(len(examined))}" if examined else ""
+    return [f"audited: {audits_in_words(run.audits)}{missed}"]
 
 
 def _line(run: RunLog) -> str:
     if run.state == "failed":
         return f"run {run.key} failed:\n{run.reason}"
     if run.state != "running":
-        return "\n".join([f"run {run.key} {ending_text(run)}", *(f"warning: {text}" for text in run_warnings(run))])
+        warnings = [f"warning: {text}" for text in run_warnings(run)]
+        return "\n".join([f"run {run.key} {ending_text(run)}", *_audit_summary(run), *warnings])
     if not run.epochs:
         return f"run {run.key} starts"
     e = run.epochs[-1]

@@ -19,7 +19,7 @@ from nowt.training.audit_plan import audited_steps, draw_plan
 from nowt.training.changed_step import RecordedStep
 from nowt.training.declared_law import declares_law, law_deviations
 from nowt.training.expected_update import ExpectedUpdate, expected_update, wrong_update
-from nowt.training.initial_audit import audit_initial_feedback, complete_initial_audit
+from nowt.training.initial_audit import audit_initial_feedback, check_same_start
 from nowt.training.step_numbers import GRADIENT, LOSS, StepNumbers
 from nowt.training.step_snapshot import StepSnapshot, rehearsed
 
@@ -70,11 +70,13 @@ def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) ->
 
 
 def begin(training: "TrainingState") -> None:
-    """Do the rule's work before learning, and audit it. Raises TransportDetected."""
+    """Do the rule's work before learning, and audit it. Raises TransportDetected, and ConfigError if that work is not
+    the same when it is repeated."""
     found = audit_initial_feedback(training) if training.audits.drawn else None
     training.before_learning()
     if found is not None:
-        record(training, complete_initial_audit(training, found))
+        check_same_start(training, found)
+        record(training, found.audit)
 
 
 def run_step(training: "TrainingState", x: Tensor, y: Tensor) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from nowt.core.errors import ConfigError
 from nowt.core.random_state import preserved_random_state
 from nowt.layers.mirror_mode import response
 from nowt.layers.private_weights import layers_with_private_weights
@@ -26,7 +27,7 @@ from nowt.layers.views import prepare
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.rules.mirror_noise import MirrorNoise
 from nowt.store.audits import Audit
-from nowt.training.audit_comparison import Changes, Numbers, changes_between, largest_over_workers
+from nowt.training.audit_comparison import Numbers, changes_between, largest_over_workers
 from nowt.training.changed_step import replace_numbers
 from nowt.training.initial_cosines import cosine_problem, largest_cosine
 from nowt.training.rule_code import is_code_of
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from nowt.training.state import TrainingState
 
 READ = "changes with W before any activity"
-
-OTHERWISE = "is not what the rule makes of the same layers once more"
 
 
 @dataclass(frozen=True)
@@ -66,27 +65,42 @@ def audit_initial_feedback(training: "TrainingState") -> InitialAudit:
     generator = torch.Generator().manual_seed(secrets.randbits(63))
     with replayed_maps(layers, recorded, is_foreign), _other_weights(layers, weights, generator):
         other = _begun(training, layers, weights, generator)
-    changes = largest_over_workers(changes_between(one, other), training.group)
-    where, problem = _first(changes, READ)
-    problem = problem or cosine_problem(training.config.rule, training.layers, cosines)
     known = {name: value for name, value in cosines.items() if math.isfinite(value)}
-    audit = Audit(0, problem, change=changes.get(where, 0.0), where=where, hidden=len(layers), cosines=known)
-    return InitialAudit(audit, layers, one)
+    audit = _judged(training, Audit(0, hidden=len(layers), cosines=known), layers, one, other, READ)
+    problem = audit.problem or cosine_problem(training.config.rule, training.layers, cosines)
+    return InitialAudit(replace(audit, problem=problem), layers, one)
 
 
-def complete_initial_audit(training: "TrainingState", found: InitialAudit) -> Audit:
-    """Compare with the state of the run itself, after its work before learning."""
-    changes = largest_over_workers(changes_between(found.state, copy_state(found.layers)), training.group)
-    where, problem = _first(changes, OTHERWISE)
-    if found.audit.problem or not problem:
-        return found.audit
-    return replace(found.audit, problem=problem, change=changes[where], where=where)
+def check_same_start(training: "TrainingState", found: InitialAudit) -> None:
+    """Raise ConfigError if the run's own state, after its work before learning, is not that of the copies, although
+    that of other copies is."""
+    if found.audit.problem or not found.audit.examined:
+        return
+    own = _judged(training, found.audit, found.layers, found.state, copy_state(found.layers), "")
+    if own.problem:
+        raise ConfigError(
+            f"rule {training.config.rule.name}: {own.where} is not what prepare() and mirror steps before learning "
+            "make of the same layers once more: these must depend on layer, seed and noise alone, and feedback() and "
+            "send_back() must change no state"
+        )
 
 
-def _first(changes: Changes, what: str) -> tuple[str, str]:
-    """Return the name of the first change, and a sentence about it; empty without a change."""
-    where = next((name for name, change in changes.items() if change), "")
-    return where, f"{where} {what}" if where else ""
+def _judged(
+    training: "TrainingState", audit: Audit, layers: Sequence[FeedbackLayer], one: Numbers, other: Numbers, what: str
+) -> Audit:
+    """Return the audit with the first change from ``one`` to ``other``, which ``what`` describes.
+
+    What also changes when the layers are prepared once more as they are shows nothing of W.
+    """
+    changes = largest_over_workers(changes_between(one, other), training.group)
+    if not any(changes.values()):
+        return audit
+    again = _begun(training, layers, [layer.weight for layer in layers])
+    same = largest_over_workers(changes_between(one, again), training.group)
+    read = [name for name, change in changes.items() if change and not same.get(name)]
+    where = next(iter(read), next(name for name, change in changes.items() if change))
+    audit = replace(audit, change=changes[where], where=where)
+    return replace(audit, problem=f"{where} {what}") if read else replace(audit, examined=False, irregular=True)
 
 
 def _begun(

@@ -158,9 +158,11 @@ def _two_layers() -> nn.ModuleDict:
 
 def _is_random(rule: Rule) -> bool:
     """Return whether the initial B is drawn at random, at least in part."""
-    sizes = [tensor.abs() for tensor in _drawn(_two_equal_layers(rule, 0)[0]).values()]
+    values = list(_drawn(_two_equal_layers(rule, 0)[0]).values())
+    if rule.transports == "sign":
+        values = [value.abs() for value in values]  # the signs are those of W
     determined = has_fields(rule, "angle") and getattr(rule, "angle", None) in (0, 180)
-    return rule.transports != "weight" and not determined and any(bool(each.max() > each.min()) for each in sizes)
+    return rule.transports != "weight" and not determined and any(bool(each.max() > each.min()) for each in values)
 
 
 def _drawn(layer: FeedbackLayer) -> dict[str, Tensor]:
