@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 JOBS ?= 2
 
-.PHONY: demo check types test faults cluster-test format install clean
+.PHONY: demo check types test test-fast bench faults cluster-test format install clean
 
 install: $(READY)
 
@@ -42,6 +42,11 @@ types: $(READY)
 test: $(READY)
 	$(TEST)
 
+# Three quarters of the tests in about two minutes: without the modules that start Ray, MLflow, browsers or other machines,
+# and without long trainings and certificates.
+test-fast: $(READY)
+	$(TEST) -m "not long"
+
 # Repeats each kill 20 times and each other fault 3 times, simulates 100,000 schedules, and spoils 2,000 stores. This takes
 # about three hours on 2 cores: two for the 131 kills and faults (38 minutes of it for the 29 with several workers), nearly
 # one for the schedules, a minute for the stores.
@@ -55,6 +60,11 @@ faults: $(READY)
 # minute. It needs root and Debian's iproute2, nftables, openssh-server and rsync, and fails with a message otherwise.
 cluster-test: $(READY)
 	NOWT_CLUSTER=1 $(TEST) tests/hosts
+
+# Runs the benchmarks beside their peers, about an hour on two cores, and writes docs/performance.md. IMAGES=FOLDER adds
+# image loading, from a folder of JPEG files.
+bench: $(READY)
+	$(BIN)/python benchmarks/performance.py $(if $(IMAGES),--images $(IMAGES))
 
 format: $(READY)
 	$(BIN)/ruff format .

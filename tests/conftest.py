@@ -12,7 +12,7 @@ from analysis.report.study import report
 from nowt.tracking.database import connect
 from nowt.tracking.recorder import Recorder
 from nowt.tracking.report_artifacts import attach_report
-from tests.support.long_modules import start_order
+from tests.support.long_modules import is_long, start_order
 from tests.support.mlflow_contents import study_file_of
 from tests.support.moto_cloud import KEYS, ROOT, Cloud, cloud, storage
 from tests.support.store_parts import created_once
@@ -20,8 +20,11 @@ from tests.support.synthetic_store import odd_study, write_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long modules first."""
+    """Put the long modules first, and mark them."""
     items.sort(key=lambda item: start_order(item.path))
+    for item in items:
+        if is_long(item.path):
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
-"""The test modules that take longest. They start first, so that no lane of pytest-xdist waits for one at the end."""
+"""The test modules that take long. `make test-fast` leaves them out.
+
+The longest ones start first, so that no lane of pytest-xdist waits for one at the end.
+"""
 
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 
-# in the order in which they start: modules that mostly wait, as for Ray, alternate with those that compute
+# the longest ones, in the order in which they start: modules that mostly wait, as for Ray, alternate with others
 LONG_MODULES = (
     "execution/ray_train/test_runner.py",
     "evaluation/certify/test_run.py",
@@ -32,9 +35,54 @@ LONG_MODULES = (
     "docs/test_notebook.py",
 )
 
+# the others that take more than five seconds
+OTHERS = (
+    "analysis/frames/test_store.py",
+    "analysis/report/test_search.py",
+    "analysis/report/test_study.py",
+    "analysis/stats/test_claim.py",
+    "benchmarks/test_gpu_check.py",
+    "data/test_stream_split.py",
+    "evaluation/certify/test_grades.py",
+    "evaluation/certify/test_verdict.py",
+    "evaluation/honest/test_honest.py",
+    "execution/test_slots.py",
+    "layers/test_attach.py",
+    "layers/test_layers.py",
+    "models/test_batch_norm.py",
+    "models/test_registry.py",
+    "security/test_databases.py",
+    "security/test_property.py",
+    "store/sync/test_backup.py",
+    "store/sync/test_checkpoint_bucket.py",
+    "store/sync/test_merge.py",
+    "studies/planning/test_advice.py",
+    "studies/planning/test_estimate.py",
+    "studies/planning/test_search_estimate.py",
+    "studies/search/test_merge_trials.py",
+    "studies/search/test_pick_seeds.py",
+    "studies/test_superseded.py",
+    "studies/upgrade/test_run.py",
+    "test_golden.py",
+    "test_public_api.py",
+    "tracking/test_recorder.py",
+    "tracking/test_refresh.py",
+    "training/test_audit.py",
+    "training/test_loop.py",
+    "training/test_retention.py",
+    "training/test_synchronization.py",
+)
+
 _ORDER = {TESTS / name: number for number, name in enumerate(LONG_MODULES)}
+
+_OTHERS = {TESTS / name for name in OTHERS}
 
 
 def start_order(path: Path) -> int:
     """Return the place of a module among the long ones; all others follow, in their order."""
     return _ORDER.get(path, len(_ORDER))
+
+
+def is_long(path: Path) -> bool:
+    """Return whether `make test-fast` leaves a module out."""
+    return path in _ORDER or path in _OTHERS
