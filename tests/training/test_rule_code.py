@@ -1,12 +1,16 @@
 """Code that a rule brings is told from that of the model, also if both come from one file."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from nowt.core.plugins import load_module
 from nowt.rules.feedback_alignment import FeedbackAlignment
 from nowt.rules.registry import find_rule
+from nowt.store.audits import Audit
+from nowt.training.loop import train
 from nowt.training.rule_code import is_code_of
+from tests.support.short_runs import CPU, STEPS, short_run
 
 BOTH = """
 from dataclasses import dataclass
@@ -60,3 +64,14 @@ def test_built_in_rules_have_no_foreign_code() -> None:
     from torch import nn
 
     assert not is_code_of(FeedbackAlignment(), nn.Linear(2, 2))(FeedbackAlignment.feedback.__code__)
+
+
+def test_a_rule_whose_file_is_edited_during_a_run_is_still_audited(tmp_path: Path) -> None:
+    (tmp_path / "shared_part.py").write_text("def block(x):\n    return x\n")
+    path, found = tmp_path / "both.py", list[Audit]()
+    path.write_text(BOTH)
+    config = replace(short_run("fa"), rule=find_rule(str(path))())
+    for _ in train(config, replace(CPU, audit=2 * STEPS), on_audit=found.append):
+        path.write_text("def unfinished(:\n")
+        (tmp_path / "shared_part.py").write_text("")
+    assert len(found) > STEPS and not any(audit.problem for audit in found)

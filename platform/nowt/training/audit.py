@@ -20,6 +20,7 @@ from nowt.training.changed_step import RecordedStep
 from nowt.training.declared_law import declares_law, law_deviations
 from nowt.training.expected_update import ExpectedUpdate, expected_update, wrong_update
 from nowt.training.initial_audit import audit_initial_feedback, check_same_start
+from nowt.training.rule_code import is_code_of
 from nowt.training.step_numbers import GRADIENT, LOSS, StepNumbers
 from nowt.training.step_snapshot import StepSnapshot, rehearsed
 
@@ -63,6 +64,8 @@ def plan_audits(training: "TrainingState", on_audit: Callable[[Audit], None]) ->
         last = training.config.epochs * training.steps_per_epoch
         training.audits = draw_plan(count, training.step + 1, last, rule, training.is_mirror_step, training.group)
     training.audits.report = on_audit
+    if training.audits.drawn:
+        training.audits.is_rule_code = is_code_of(rule, training.model)
     for audit in training.audits.found:
         on_audit(audit)
         if audit.problem:  # also if the run is started again without audits

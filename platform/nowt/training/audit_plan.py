@@ -9,6 +9,8 @@ import torch
 
 from nowt.config.run_config import RunConfig
 from nowt.core.distributed import Group
+from nowt.layers.callers import IsForeign
+from nowt.layers.replay import no_code
 from nowt.rules.base import Rule
 from nowt.rules.registry import builtin_rules
 from nowt.store.audits import Audit, audit_from_json, audit_to_json
@@ -35,12 +37,15 @@ class AuditPlan:
         found: The audits so far, that of the work before learning first.
         drawn: Whether the run is audited; if not, nothing is drawn.
         report: Called with each audit when it is done, and when a run resumes with it.
+        is_rule_code: Whether some code is that of a custom rule. It is found when a process begins with the run, since
+            files may be edited later.
     """
 
     steps: Sequence[int] = ()
     found: list[Audit] = field(default_factory=list)
     drawn: bool = False
     report: Report = ignore_audit
+    is_rule_code: IsForeign = no_code
 
     def is_due(self, step: int) -> bool:
         """Return whether a training step is audited."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from nowt.layers.replay import RecordedMaps, recorded_maps, replayed_maps
 from nowt.rules.feedback_layer import FeedbackLayer
 from nowt.training.audit_comparison import HUGE, Changes, changes_between, largest_over_workers
-from nowt.training.rule_code import is_code_of
 from nowt.training.step_numbers import LOSS, StepNumbers
 from nowt.training.step_snapshot import StepSnapshot
 
@@ -47,8 +46,8 @@ class RecordedStep:
         cls, training: "TrainingState", before: StepSnapshot, x: Tensor, y: Tensor, layers: Sequence[FeedbackLayer]
     ) -> "RecordedStep":
         """Do a step on images ``x`` and labels ``y`` and record it. The model is not compiled meanwhile."""
-        kept, is_foreign = x.clone(), is_code_of(training.config.rule, training.model)
-        with recorded_maps(layers, is_foreign) as recorded:
+        kept = x.clone()
+        with recorded_maps(layers, training.audits.is_rule_code) as recorded:
             numbers = _eager_step(training, x, y)
         return cls(training, before, kept, y, layers, recorded, numbers)
 
@@ -61,8 +60,7 @@ class RecordedStep:
         if generator is not None:
             _replace_weights(self.training, self.layers, generator)
         try:
-            is_foreign = is_code_of(self.training.config.rule, self.training.model)
-            with replayed_maps(self.layers, self.recorded, is_foreign):
+            with replayed_maps(self.layers, self.recorded, self.training.audits.is_rule_code):
                 again = _eager_step(self.training, self.x.clone(), self.y)
         except torch.OutOfMemoryError:
             raise

@@ -30,7 +30,6 @@ from nowt.store.audits import Audit
 from nowt.training.audit_comparison import Numbers, changes_between, largest_over_workers
 from nowt.training.changed_step import replace_numbers
 from nowt.training.initial_cosines import cosine_problem, largest_cosine
-from nowt.training.rule_code import is_code_of
 from nowt.training.step_numbers import copy_state
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def audit_initial_feedback(training: "TrainingState") -> InitialAudit:
     layers = layers_with_private_weights(training.model, training.layers)
     cosines = {layer.name: largest_cosine(layer) for layer in training.layers}
     weights = [layer.weight.detach().clone() for layer in layers]
-    is_foreign = is_code_of(training.config.rule, training.model)
+    is_foreign = training.audits.is_rule_code
     with recorded_maps(layers, is_foreign) as recorded:
         one = _begun(training, layers, weights)
     generator = torch.Generator().manual_seed(secrets.randbits(63))
