@@ -6,10 +6,10 @@ READY := .venv/.ready
 # write no bytecode; otherwise every process compiles all that it imports, which takes 15 s for a worker of Ray.
 export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# Three tests at a time with one thread each, for machines with two cores: many tests wait, for Ray, MLflow or a browser.
+# Two tests at a time with one thread each, for machines with two cores: three overload the start of Ray.
 # Each of them gets a module at a time, in the order of tests/support/long_modules.py.
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
-JOBS ?= 3
+JOBS ?= 2
 
 .PHONY: demo check types test test-fast bench faults cluster-test format install clean
 
