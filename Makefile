@@ -42,8 +42,8 @@ types: $(READY)
 test: $(READY)
 	$(TEST)
 
-# Three quarters of the tests in about two minutes: without the modules that start Ray, MLflow, browsers or other machines,
-# and without long trainings and certificates.
+# Three quarters of the tests in less than a third of the time: without the modules that start Ray, MLflow, browsers or
+# other machines, and without long trainings and certificates.
 test-fast: $(READY)
 	$(TEST) -m "not long"
 

@@ -1,9 +1,10 @@
 """What it takes to make a normalized training batch of JPEG files on one core, beside what users would pick instead.
 
 Each way takes a random resized crop of every file, flips half of them, and normalizes: 224 px, float32. The ways are
-interleaved in rounds. The pixel difference is the mean absolute one to Pillow's crop in the same box, of 255 levels.
+interleaved in rounds, whose ratios count. The pixel difference is the mean absolute
+one to Pillow's crop in the same box, of 255 levels.
 
-    OMP_NUM_THREADS=1 python benchmarks/image_loading.py FOLDER [--rounds 7] [--files 200] [--size 224] [--side 256]
+    OMP_NUM_THREADS=1 python benchmarks/image_loading.py FOLDER [--rounds 21] [--files 200] [--size 224] [--side 256]
 
 FOLDER contains JPEG files, in subfolders as well.
 """
@@ -133,14 +134,23 @@ def measure(ways: dict[str, Way], files: int, rounds: int) -> dict[str, list[flo
     return found
 
 
+def interval_of_median(values: list[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the median, from resampled rounds."""
+    draws = np.random.default_rng(0).choice(values, (10_000, len(values)))
+    low, high = np.quantile(np.median(draws, axis=1), (0.025, 0.975))
+    return float(low), float(high)
+
+
 def table(times: dict[str, list[float]]) -> str:
-    """Return the times as Markdown, with ratios to the reference of the same round."""
+    """Return the times as Markdown, with ratios to the reference of the same round, and
+    their 95 % intervals."""
     reference = next(iter(times.values()))
     lines = ["| way | ms per image | images/s | faster than the reference |", "| --- | --- | --- | --- |"]
     for name, found in times.items():
         ratios = [one / other for one, other in zip(reference, found, strict=True)]
-        middle, spread = median(ratios), f"{min(ratios):.2f} to {max(ratios):.2f}"
-        lines.append(f"| {name} | {median(found):.2f} | {1000 / median(found):.0f} | {middle:.2f} × ({spread}) |")
+        low, high = interval_of_median(ratios)
+        ratio = f"{median(ratios):.2f} × ({low:.2f} to {high:.2f})"
+        lines.append(f"| {name} | {median(found):.2f} | {1000 / median(found):.0f} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -148,7 +158,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    for name, default in {"rounds": 7, "files": 200, "size": 224, "side": 256}.items():
+    for name, default in {"rounds": 21, "files": 200, "size": 224, "side": 256}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     torch.set_num_threads(1)

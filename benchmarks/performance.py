@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from textwrap import fill
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,7 +91,7 @@ def section(name: str, benchmark: Benchmark, output: str) -> str:
     command = " ".join(benchmark.command)
     cores = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     stated = f"`benchmarks/{command}`, {date.today():%Y-%m-%d}, {cores}."
-    return f"<!-- {name} -->\n## {benchmark.title}\n\n{benchmark.text} {stated}\n\n{written}\n"
+    return f"<!-- {name} -->\n## {benchmark.title}\n\n{fill(f'{benchmark.text} {stated}', 119)}\n\n{written}\n"
 
 
 def sections_of(page: Path) -> dict[str, str]:
