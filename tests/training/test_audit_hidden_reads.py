@@ -11,7 +11,14 @@ from nowt.rules.base import Rule
 from nowt.store.audits import Audit, audits_in_words
 from nowt.training.audit import TransportDetected
 from nowt.training.loop import TrainingDiverged, train
-from tests.support.discontinuous_rules import AmplifiesRounding, NeverTheSame, QuantizedB, SparseB, UnequalRows
+from tests.support.discontinuous_rules import (
+    AmplifiesRounding,
+    NeverTheSame,
+    QuantizedB,
+    SparseB,
+    StartsAnew,
+    UnequalRows,
+)
 from tests.support.hidden_reads import (
     BesideAlternatingNumbers,
     ChangesGradients,
@@ -89,6 +96,15 @@ def test_steps_that_give_other_numbers_each_time_count_as_not_examined() -> None
     words = audits_in_words(found)
     assert "0 steps, 3 more could not be examined (3 because they give other numbers each time, such as in " in words
     assert words.endswith("nothing is known of what the rule reads")
+
+
+def test_a_start_that_is_another_one_each_time_counts_as_not_examined() -> None:
+    found: list[Audit] = []
+    list(train(config_of(StartsAnew()), replace(CPU, audit=1), on_audit=found.append))
+    assert [(audit.examined, audit.irregular, audit.problem) for audit in found] == [
+        (False, True, ""),
+        (True, False, ""),
+    ]
 
 
 def test_masks_and_counters_of_the_size_of_w_are_not_compared_with_w() -> None:

@@ -6,7 +6,7 @@ without poisoning, which is otherwise the same bit for bit.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -165,13 +165,20 @@ class _Poison:
 @contextmanager
 def _replaced_maps(layer: FeedbackLayer, weight: _Hidden) -> Iterator[None]:
     """Let the layer's maps, and nothing around them, see the true W."""
-    before = dict(vars(layer))
     maps = {name: _mapped_with(weight, getattr(layer, name)) for name in MAPS}
-    vars(layer).update(maps, forward=_forward_with(weight, layer))
+    with replaced_methods(layer, {**maps, "forward": _forward_with(weight, layer)}):
+        yield
+
+
+@contextmanager
+def replaced_methods(layer: FeedbackLayer, methods: Mapping[str, Callable[..., Tensor]]) -> Iterator[None]:
+    """Context manager in which a layer has these functions in place of its methods, by name."""
+    before = dict(vars(layer))
+    vars(layer).update(methods)
     try:
         yield
     finally:
-        for name in (*MAPS, "forward"):
+        for name in methods:
             vars(layer).pop(name)
             if name in before:
                 vars(layer)[name] = before[name]

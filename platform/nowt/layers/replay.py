@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nowt.layers.callers import Callers, IsForeign
-from nowt.layers.poisoning import MAPS
+from nowt.layers.poisoning import MAPS, replaced_methods
 from nowt.rules.feedback_layer import FeedbackLayer
 
 Map = Callable[..., Tensor]
@@ -107,22 +107,14 @@ def _replaced(layers: Sequence[FeedbackLayer], replace: Callable[[Key, Map], Map
     with ExitStack() as undo:
         for layer in layers:
             for one in (layer, *layer.tied):
-                undo.enter_context(_with_maps(one, replace))
+                undo.enter_context(replaced_methods(one, _methods(one, replace)))
         yield
 
 
-@contextmanager
-def _with_maps(layer: FeedbackLayer, replace: Callable[[Key, Map], Map]) -> Iterator[None]:
-    before = dict(vars(layer))
-    vars(layer).update({name: replace((layer, name), getattr(layer, name)) for name in MAPS})
-    vars(layer)["forward"] = _without_graph(layer.forward, replace((layer, "forward"), layer.forward))
-    try:
-        yield
-    finally:
-        for name in (*MAPS, "forward"):
-            vars(layer).pop(name)
-            if name in before:
-                vars(layer)[name] = before[name]
+def _methods(layer: FeedbackLayer, replace: Callable[[Key, Map], Map]) -> dict[str, Map]:
+    maps = {name: replace((layer, name), getattr(layer, name)) for name in MAPS}
+    forward = replace((layer, "forward"), layer.forward)
+    return {**maps, "forward": _without_graph(layer.forward, forward)}
 
 
 def _without_graph(function: Map, replaced: Map) -> Map:

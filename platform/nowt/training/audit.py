@@ -78,8 +78,7 @@ def begin(training: "TrainingState") -> None:
     found = audit_initial_feedback(training) if training.audits.drawn else None
     training.before_learning()
     if found is not None:
-        check_same_start(training, found)
-        record(training, found.audit)
+        record(training, check_same_start(training, found))
 
 
 def run_step(training: "TrainingState", x: Tensor, y: Tensor) -> None:

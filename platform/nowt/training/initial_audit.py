@@ -70,11 +70,13 @@ def audit_initial_feedback(training: "TrainingState") -> InitialAudit:
     return InitialAudit(replace(audit, problem=problem), layers, one)
 
 
-def check_same_start(training: "TrainingState", found: InitialAudit) -> None:
-    """Raise ConfigError if the run's own state, after its work before learning, is not that of the copies, although
-    that of other copies is."""
+def check_same_start(training: "TrainingState", found: InitialAudit) -> Audit:
+    """Return the audit; it counts as not examined if the copies' state is another one each time.
+
+    Raises ConfigError if only the run's own state, after its work before learning, is not that of the copies.
+    """
     if found.audit.problem or not found.audit.examined:
-        return
+        return found.audit
     own = _judged(training, found.audit, found.layers, found.state, copy_state(found.layers), "")
     if own.problem:
         raise ConfigError(
@@ -82,6 +84,7 @@ def check_same_start(training: "TrainingState", found: InitialAudit) -> None:
             "make of the same layers once more: these must depend on layer, seed and noise alone, and feedback() and "
             "send_back() must change no state"
         )
+    return own
 
 
 def _judged(

@@ -39,7 +39,7 @@ from nowt.rules.mirror_noise import MirrorNoise
 from nowt.rules.moment import Moment
 from nowt.training.optimizer import build_optimizer
 
-BOUND = 1e-8  # relative change that rounding explains, in float64: of the smallest entries, up to 5e-10 is measured
+BOUND = 1e-9  # relative change that rounding explains, in float64: of the smallest entries, up to 5e-10 is measured
 
 OPTIM = OptimConfig(lr=0.05, momentum=0.9, weight_decay=0.01, schedule="constant", clip=None)
 
