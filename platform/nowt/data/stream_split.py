@@ -1,6 +1,7 @@
 """A split of image files from which training takes random resized crops, in each epoch other ones."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -82,7 +83,8 @@ class StreamSplit(Split):
 
     def _processes(self) -> Loaders:
         if self._running is None:
-            self._running = Loaders(self.decode_batch, self.loaders)
+            # a copy, which has no processes: otherwise this object would hold itself, and the processes would stay
+            self._running = Loaders(copy(self).decode_batch, self.loaders)
         return self._running
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nowt.core.errors import DataError, UserError, access_problem
 from nowt.core.exits import NO_FAILURES, describe_exit
 from nowt.core.fields import build_dataclass
 from nowt.core.forked_children import ForkGuard
+from nowt.core.free_memory import return_free_memory
 from nowt.core.output import open_missing_streams, print_any_character
 from nowt.core.plugins import split_spec
 from nowt.execution.scheduler import Message, PlannedRun
@@ -118,6 +119,15 @@ def run_job(
         TrainingInterrupted: ``should_stop`` returned True. The checkpoint is written.
         Exception: Any error that ``group.is_peer_failure`` attributes to a lost worker; re-raised.
     """
+    try:
+        yield from _messages(job, should_stop, should_save, group)
+    finally:  # the run's tensors are freed by now
+        return_free_memory()
+
+
+def _messages(
+    job: Job, should_stop: Callable[[], bool], should_save: Callable[[], bool], group: Group
+) -> Iterator[Message]:
     open_missing_streams()
     print_any_character()  # in this process, which may be another than the one that prints the messages
     yield {"kind": "start"}  # before anything can go wrong, so that every attempt is counted

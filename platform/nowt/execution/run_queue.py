@@ -1,7 +1,7 @@
 """The queue of a study's runs. Every message of a run is written to its log first, then reported."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +32,8 @@ class RunQueue:
     attempted: set[str] = field(default_factory=set)  # runs begun since this start of the study
     locked: set[str] = field(default_factory=set)  # runs whose log another study holds
     statuses: dict[str, RunStatus] = field(default_factory=dict)
-    logs: dict[str, RunLog] = field(default_factory=dict)  # the current log of each run that has one
+    # the current log of each run that has one; of ended runs, without the layers of earlier epochs
+    logs: dict[str, RunLog] = field(default_factory=dict)
     by_key: dict[str, PlannedRun] = field(default_factory=dict)
     guard: ForkGuard = field(default_factory=ForkGuard)
     has_folder: bool = False  # whether this queue has created the folder of the logs
@@ -48,8 +49,7 @@ class RunQueue:
         self.by_key[planned.key] = planned
         path = Store(self.store).log(planned.key)
         if path.exists():
-            self.logs[planned.key] = read(path)
-            self.statuses[planned.key] = _status(self.logs[planned.key])
+            self._remember(read(path))
 
     @property
     def run_keys(self) -> Sequence[str]:
@@ -159,9 +159,12 @@ class RunQueue:
         return again
 
     def _update(self, planned: PlannedRun, run: RunLog) -> None:
-        self.logs[planned.key] = run
-        self.statuses[planned.key] = _status(run)
+        self._remember(run)
         self.on_update(planned, run)
+
+    def _remember(self, run: RunLog) -> None:
+        self.logs[run.key] = run if run.state == "running" else _without_earlier_layers(run)
+        self.statuses[run.key] = _status(run)
 
     def mark_failed(self, key: str, reason: str) -> None:
         """End a run whose worker is lost for good as failed."""
@@ -170,3 +173,10 @@ class RunQueue:
 
 def _status(run: RunLog) -> RunStatus:
     return RunStatus(cast(State, run.state), run.last_epoch)
+
+
+def _without_earlier_layers(run: RunLog) -> RunLog:
+    """Return the run without the layers of its epochs, which take most of its memory, except for the last ones."""
+    probed = max((epoch.epoch for epoch in run.epochs if epoch.layers), default=-1)
+    epochs = (epoch if epoch.epoch == probed else replace(epoch, layers=()) for epoch in run.epochs)
+    return replace(run, epochs=tuple(epochs))

@@ -162,8 +162,8 @@ def _replace(candidates: Candidates, name: str, rule: Rule, activation: str) -> 
     module.activation = "linear" if name == last else activation
     module.plain = is_plain(rule)
     module.map_size = candidates.map_size(name)
-    # not as a submodule, which would give its weights a second name
-    module.__dict__["output_layer"] = candidates.found[last]
+    if name != last:  # not as a submodule, which would give its weights a second name
+        module.__dict__["output_layer"] = candidates.found[last]
     # torch.fx keeps a module whole, as it does torch's own layers, if the module says that it comes from torch.nn
     module.__dict__["__module__"] = "torch.nn"
     return module

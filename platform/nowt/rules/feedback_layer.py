@@ -61,7 +61,6 @@ class FeedbackLayer(nn.Module, ABC):
     rule: "Rule"
     name: str
     activation: str
-    output_layer: nn.Module
     use_backprop: bool = False
     map_size: tuple[int, int] | None = None
     through_feedback: bool | None = None
@@ -84,6 +83,12 @@ class FeedbackLayer(nn.Module, ABC):
         if "weight_std" in self.__dict__:
             self.__dict__["weight_std"] = fn(self.weight_std)
         return self
+
+    @property
+    def output_layer(self) -> nn.Module:
+        """The last layer of the network. It holds no reference to itself, which would keep it in memory."""
+        found: nn.Module = self.__dict__.get("output_layer", self)
+        return found
 
     def nonlinearity(self, y: Tensor) -> Tensor:
         """Return φ(y)."""

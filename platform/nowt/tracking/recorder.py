@@ -184,6 +184,8 @@ class Recorder:
 
     def _send(self, stored: StoredRun, run: RunLog) -> None:
         sent = self._last_epoch(stored)
+        if run.state != "running" and run.last_epoch > sent:
+            run = read(Store(self.store).log(run.key))  # the scheduler keeps no layers of ended runs
         new = [pair for pair in zip(run.epochs, run.times, strict=True) if pair[0].epoch > sent]
         for first in range(0, len(new), EPOCHS_PER_BATCH):
             batch = new[first : first + EPOCHS_PER_BATCH]

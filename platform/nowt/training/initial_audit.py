@@ -147,8 +147,6 @@ def _bare_copy(layer: FeedbackLayer) -> FeedbackLayer:
     kept = {name: value for name, value in layer._parameters.items() if name not in layer.state_names}
     found.__dict__["_parameters"] = kept | {"weight": nn.Parameter(layer.weight.detach().clone())}
     found.__dict__["tied"] = ()
-    if layer.output_layer is layer:
-        found.__dict__["output_layer"] = found
     return found
 
 
