@@ -1,5 +1,6 @@
-"""A job that is sent to a worker is still the planned run, or fails with a message."""
+"""A job that is sent to a worker is still the planned run, or fails with a message. An ended run leaves nothing behind."""
 
+import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import torch
 
 from nowt.config.placement import Placement
 from nowt.config.recipes import RECIPES
 from nowt.config.run_config import DataConfig, ModelConfig, RunConfig
 from nowt.config.run_key import run_key
+from nowt.execution import job as job_module
 from nowt.execution.job import Job, run_job
 from nowt.execution.preparation import inspect_data, plan_run
 from nowt.rules.feedback_alignment import FeedbackAlignment
@@ -117,3 +120,28 @@ def test_a_child_that_a_rule_forks_does_not_go_on_with_the_run(child: str, tmp_p
     processes, kinds = zip(*(line.split() for line in at_work.read_text().splitlines()), strict=True)
     assert tuple(kind for kind in kinds if kind != "audit") == ("start", "epoch", "epoch", "epoch", "end")
     assert len({*processes}) == 1
+
+
+def tensors() -> int:
+    """Return the number of tensors in this process."""
+    return sum(type(one) in (torch.Tensor, torch.nn.Parameter) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("rule", ["fa", "wm", "kp"])
+def test_an_ended_run_leaves_no_tensors_to_the_next_one(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataConfig("digits", train_limit=32, score_limit=16)
+    config = RunConfig(ModelConfig("mlp", hidden=(4,)), data, find_rule(rule)(), batch=16, epochs=1)
+    here, returned = Placement(store=str(tmp_path / "store"), device="cpu"), list[bool]()
+    jobs = [Job.of(plan_run(rule, one, inspect_data(one, here)), here) for one in map(config.with_seed, range(3))]
+    list(run_job(jobs[0]))  # some tensors are made once for a process
+    monkeypatch.setattr(job_module, "return_free_memory", lambda: returned.append(True))
+    gc.collect()
+    gc.disable()
+    try:
+        before = tensors()
+        ends = [list(run_job(job))[-1]["state"] for job in jobs[1:]]
+        assert (ends, tensors() - before, returned) == (["finished"] * 2, 0, [True] * 2)
+    finally:
+        gc.enable()

@@ -16,7 +16,8 @@ from nowt.execution.run_queue import RunQueue
 from nowt.execution.scheduler import Decision, PlannedRun, RunStatus
 from nowt.rules.backprop import Backprop
 from nowt.rules.weight_mirror import WeightMirror
-from nowt.store.records import Epoch, RunLog, epoch_to_json
+from nowt.store.outcome import run_warnings
+from nowt.store.records import Epoch, Layer, RunLog, epoch_to_json
 from nowt.store.run_log import read
 from nowt.tracking.refresh import rebuild
 from tests.support.forked_children import exit_code_of_child
@@ -245,3 +246,20 @@ def test_a_forked_child_begins_no_run_of_its_parents_queue(tmp_path: Path) -> No
     queue = RunQueue(tmp_path, planned([A]))
     assert exit_code_of_child(queue.decide) == 1
     assert queue.decide() == Decision("start", A)
+
+
+def test_the_queue_keeps_the_last_layers_of_an_ended_run_alone(tmp_path: Path) -> None:
+    reported = list[RunLog]()
+    queue = RunQueue(tmp_path, planned([A]), lambda planned, run: reported.append(run))
+    queue.begin(A)
+    for number in range(4):
+        layers = (Layer("conv", 0, 80.0, 70.0 + number, 0.0 if number == 2 else 1.0),) if number % 2 == 0 else ()
+        numbers = epoch_to_json(Epoch(number, number, 0.1, 1, 0.5, 1, 0.5, 1, 0.5, 0, 0, 0.0, 0.0, 0.0, layers))
+        queue.receive(A, {"kind": "epoch", "epoch": numbers})
+    assert [len(epoch.layers) for epoch in queue.logs[A].epochs] == [1, 0, 1, 0]
+    queue.receive(A, FINISHED)
+    assert [len(epoch.layers) for epoch in reported[-1].epochs] == [1, 0, 1, 0]
+    for one in (queue, RunQueue(tmp_path, planned([A]))):
+        assert [len(epoch.layers) for epoch in one.logs[A].epochs] == [0, 0, 1, 0]
+        assert [epoch.val_error for epoch in one.logs[A].epochs] == [0.5] * 4
+        assert run_warnings(one.logs[A]) == run_warnings(reported[-1]) != []

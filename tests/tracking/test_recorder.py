@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from nowt.store.run_log import read
@@ -55,6 +56,18 @@ def test_metrics_have_the_epoch_and_the_time_of_the_log(store: Path) -> None:
     assert page["points"] == expected
     assert page["start"] == run.start["time"]
     assert page["end"] == run.times[-1]
+
+
+def test_an_ended_run_is_recorded_from_its_log_since_the_scheduler_keeps_no_layers(store: Path) -> None:
+    study = write_store(store, rules_study(names=["kp"], seeds=1, epochs=2))
+    recorder, key = Recorder.open(store, study_file_of(store, study.key)), key_of(study, "kp", 0)
+    expected = contents(store)
+    (store / "mlflow.db").unlink()
+    recorder = Recorder.open(store, replace(study_file_of(store, study.key), runs=[]))  # knows of no run
+    run = read(store / "logs" / f"{key}.jsonl")
+    recorder.update(replace(run, epochs=tuple(replace(epoch, layers=()) for epoch in run.epochs)), "kp", 0)
+    points = [page["points"] for page in contents(store)[study.key]["runs"] if page["tags"].get("cell") == "kp"]
+    assert points == [page["points"] for page in expected[study.key]["runs"] if page["tags"].get("cell") == "kp"]
 
 
 def test_the_database_has_no_undefined_metric(store: Path) -> None:
