@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nowt.config.placement import Keep
@@ -109,7 +109,7 @@ class Study:
     def key(self) -> str:
         """The name and a hash of the cells. Seeds, question, ``keep``, ``claim`` and ``search`` do not change it, so
         that a study with more seeds is the same study."""
-        cells = [[cell.name, non_default_fields(replace(cell.config, seed=0))] for cell in self.cells]
+        cells = [[cell.name, non_default_fields(cell.config)] for cell in self.cells]  # whose seed is 0
         digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.name}-{digest}"
 
