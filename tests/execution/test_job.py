@@ -1,4 +1,4 @@
-"""A job that is sent to a worker is still the planned run, or fails with a message. An ended run leaves nothing behind."""
+"""A job that is sent to a worker is still the planned run, or fails with a message; an ended run leaves nothing."""
 
 import gc
 import os

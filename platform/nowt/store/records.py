@@ -276,9 +276,8 @@ def epoch_from_json(data: dict[str, Any]) -> Epoch:
 
 
 def _layer(data: dict[str, Any]) -> Layer:
-    through = data.get("through_feedback")
-    layer: Layer = _build(Layer, {**data, "through_feedback": through})
-    return replace(layer, through_feedback=through)
+    numbers: dict[str, Any] = {name: NAN if data[name] is None else data[name] for name in _field_names(Layer)[:-1]}
+    return Layer(**numbers, through_feedback=data.get("through_feedback"))  # None is a value here
 
 
 def _finite(data: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def _is_named(path: str, named: Sequence[str]) -> bool:
 def superseded_runs(store: Path, name: str, plan: Sequence[PlannedRun]) -> list[Superseded]:
     """Return the runs of studies called ``name`` that runs of ``plan`` repeat: those of the same cell and seed. A cell
     that was renamed is found by its settings. A planned run that has begun repeats nothing any more."""
+    if not plan:  # otherwise the logs of all runs would be read
+        return []
     earlier = _earlier_runs(store, name, {planned.key for planned in plan})
     cells = {planned.cell for planned in plan}
     gone = [log for (cell, _), logs in earlier.items() if cell not in cells for log in logs]
