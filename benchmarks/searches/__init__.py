@@ -1,1 +1,1 @@
-"""Parts of the benchmark of search quality: recorded trials, a surrogate of them, and the searches that are compared."""
+"""The parts of search_quality.py."""

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from searches.surrogate import Surrogate
-
 from nowt.studies.search.params import Value
+from searches.surrogate import Surrogate
 
 
 class BudgetSpent(Exception):

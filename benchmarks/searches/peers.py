@@ -1,18 +1,19 @@
-"""The searches that nowt's is compared with, each with its own defaults. They run one trial at a time, as nowt's does."""
+"""The searches that nowt's is compared with, each with its own defaults. They train one trial at a time."""
 
 import logging
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import optuna
-from searches.meter import Meter
 
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.params import Choice, Param, Range, Value
+from searches.meter import Meter
 
 
 def optuna_search(meter: Meter, seed: int) -> None:
@@ -30,7 +31,7 @@ def _optuna(meter: Meter, sampler: Any, pruner: Any) -> None:
     study = optuna.create_study(study_name="quality", sampler=sampler, pruner=pruner)
     while True:
         trial = study.ask()
-        for epoch, error in meter.train(_chosen(meter.surrogate.cell, lambda param: _suggested(trial, param))):
+        for epoch, error in meter.train(_chosen(meter.surrogate.cell, partial(_suggested, trial))):
             trial.report(error, epoch)
             if epoch < meter.surrogate.epochs and trial.should_prune():
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)

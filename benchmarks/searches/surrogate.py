@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from searches.recorded import RecordedTrial
 
 from nowt.studies.search.cells import SearchCell
 from nowt.studies.search.params import Choice, Param, Value
+from searches.recorded import RecordedTrial
 
 NEIGHBOURS = 3
 

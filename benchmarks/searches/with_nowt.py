@@ -7,7 +7,6 @@ from typing import Any
 from unittest.mock import patch
 
 from optuna.storages import InMemoryStorage
-from searches.meter import Meter
 
 from nowt.execution import preparation
 from nowt.execution.run_queue import RunQueue
@@ -17,6 +16,7 @@ from nowt.studies.search.early_stopping import first_rung, rungs
 from nowt.studies.search.scheduler import SearchScheduler
 from nowt.studies.search.space import Budget, SearchSpace, space_to_json
 from nowt.studies.search.trial_storage import TrialStorage
+from searches.meter import Meter
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # logs that need not be on a disk
 
@@ -38,7 +38,8 @@ def search(meter: Meter, seed: int, settings: Mapping[str, Any] | None = None) -
 
 def _shown(meter: Meter) -> int:
     """Return the number of images that an epoch shows."""
-    return meter.training * meter.surrogate.cell.config.data.repeat
+    repeat: int = meter.surrogate.cell.config.data.repeat
+    return meter.training * repeat
 
 
 def _scheduler(space: SearchSpace, meter: Meter, store: Path) -> SearchScheduler:
