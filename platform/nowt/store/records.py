@@ -276,8 +276,9 @@ def epoch_from_json(data: dict[str, Any]) -> Epoch:
 
 
 def _layer(data: dict[str, Any]) -> Layer:
-    numbers: dict[str, Any] = {name: NAN if data[name] is None else data[name] for name in _field_names(Layer)[:-1]}
-    return Layer(**numbers, through_feedback=data.get("through_feedback"))  # None is a value here
+    names = (name for name in _field_names(Layer) if name != "through_feedback")  # where None is a value
+    numbers: dict[str, Any] = {name: NAN if data[name] is None else data[name] for name in names}
+    return Layer(**numbers, through_feedback=data.get("through_feedback"))
 
 
 def _finite(data: dict[str, Any]) -> dict[str, Any]:
