@@ -42,6 +42,7 @@ OTHERS = (
     "analysis/report/test_study.py",
     "analysis/stats/test_claim.py",
     "benchmarks/test_gpu_check.py",
+    "benchmarks/test_processes.py",
     "benchmarks/test_search_quality.py",
     "data/test_stream_split.py",
     "evaluation/certify/test_grades.py",
